@@ -16,6 +16,7 @@ test {
     _ = @import("model/tensors.zig");
     _ = @import("run/batch.zig");
     _ = @import("run/product.zig");
+    _ = @import("run/wanted.zig");
     _ = @import("threads/pool.zig");
     _ = @import("calls/grammar.zig");
     _ = @import("calls/sample.zig");

@@ -99,6 +99,37 @@ class Slow extends Alternating {
   }
 }
 
+/** Lets some ids come that lie beside each other, other ones after each token: the logits of all others are not computed. */
+class Blocks implements Constraint {
+  readonly #vocabulary: number;
+  readonly #begin: number;
+  #count = 0;
+
+  constructor(vocabulary: number, begin: number) {
+    this.#vocabulary = vocabulary;
+    this.#begin = begin;
+  }
+
+  get isDone(): boolean {
+    return this.#count >= 40;
+  }
+
+  words(): Uint32Array {
+    const first = 20 + (this.#begin + 53 * this.#count) % (this.#vocabulary - 60);
+    return new TokenMask(this.#vocabulary, Array.from({ length: 37 }, (_, index) => first + index)).words;
+  }
+
+  accept(): void {
+    this.#count++;
+  }
+
+  clone(): Constraint {
+    const copy = new Blocks(this.#vocabulary, this.#begin);
+    copy.#count = this.#count;
+    return copy;
+  }
+}
+
 describe("a constraint", () => {
   let model: Model;
   before(async () => void (model = await Model.load(embeddedModel(), { context: 256 })));
@@ -164,6 +195,30 @@ describe("a constraint", () => {
     assertGreater(tight.scheduler.meter.preemptions, 0);
     assertGreater(tight.store.cache?.stats().tokensSaved ?? 0, 0);
     await tight.scheduler.dispose();
+  });
+
+  it("chooses the same tokens whether the logits of others are computed or not", async () => {
+    const { scheduler, run } = open(100, false);
+    const samplings: GenerateOptions["sampling"][] = [
+      { temperature: 0 },
+      { temperature: 2, seed: 3, topK: 9, topP: 0.9, minP: 0.01 },
+      { temperature: 1.5, seed: 4, penalties: { repetition: 1.3 }, bias: { 30: 2 } },
+      { temperature: 1.5, seed: 5, mirostat: { tau: 4, eta: 0.2 } },
+    ];
+    const few = (index: number) => new Blocks(model.vocabulary, 200 * index);
+    const wanted = [];
+    for (const [index, sampling] of samplings.entries()) {
+      const all = await run(prompt + index, few(index), { sampling, logitsProcessor: () => {} });
+      wanted.push(all.tokens);
+      assertEquals(all.tokens.length, 40);
+      assertEquals((await run(prompt + index, few(index), { sampling, logprobs: 1 })).tokens, all.tokens);
+      assertEquals((await run(prompt + index, few(index), { sampling })).tokens, all.tokens);
+    }
+    const beside = await Promise.all(
+      samplings.map((sampling, index) => run(prompt + index, few(index), sampling ? { sampling } : {})),
+    );
+    assertEquals(beside.map(({ tokens }) => tokens), wanted);
+    await scheduler.dispose();
   });
 
   it("is waited for until it is ready, alone and beside others, with the same tokens", async () => {

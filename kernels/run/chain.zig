@@ -266,7 +266,7 @@ pub const Chain = struct {
     }
 
     /// Whether all has come that the choices of the round in flight go by.
-    pub fn isComplete(chain: *const Chain, batch: *const Batch) bool {
+    pub noinline fn isComplete(chain: *const Chain, batch: *const Batch) bool {
         if (chain.ended == 0) return true;
         for (batch.active(), 0..) |*sequence, number| {
             if (!sequence.late or sequence.status != .ok or sequence.cancelled.load(.acquire)) continue;

@@ -150,7 +150,7 @@ pub const Engine = struct {
         if (engine.stage == .returns and !engine.admit()) return true;
         if (engine.stage == .pass) {
             const begin = os.nowNs();
-            engine.stage = if (step.computeLogits(&engine.work, &engine.kinds_scratch)) .choices else .pass;
+            engine.stage = if (step.computeLogits(&engine.work, &engine.kinds_scratch, &engine.chain)) .choices else .pass;
             engine.spent_ns = os.nowNs() - begin;
         }
         if (engine.stage == .choices) {

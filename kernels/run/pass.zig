@@ -253,7 +253,13 @@ pub const Pass = struct {
 
     /// Matrices of one input.
     pub fn multiply(pass: *Pass, parts: []const Part) void {
+        pass.multiplyWanted(parts, null);
+    }
+
+    /// One matrix, or more where all rows are asked for; else those whose bits are set, and the others of their groups.
+    pub fn multiplyWanted(pass: *Pass, parts: []const Part, wanted: ?[*]const u32) void {
         pass.setProduct(parts);
+        pass.product.wanted = wanted;
         pool.parallel(pass.product.threads, pass.product.shareRow(), pass, multiplyClaim);
     }
 

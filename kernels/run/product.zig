@@ -38,6 +38,8 @@ pub const Product = struct {
     adapting: ?*const Adapting = null,
     /// Zeros are made instead: nothing that comes of this product is asked for.
     skipped: bool = false,
+    /// A bit for each row that is asked for; groups without one are left as they are. Null: all rows are.
+    wanted: ?[*]const u32 = null,
 
     pub fn init(parts: []const Part, activations: *const level_table.Activations, threads: u32) Product {
         std.debug.assert(parts.len > 0 and parts.len <= parts_max and threads > 0);
@@ -120,9 +122,21 @@ pub const Product = struct {
         const first = product.starts[index];
         std.debug.assert(first <= from and from < to and to <= product.starts[index + 1]);
         if (product.skipped) return product.clearPart(index, from - first, to - first);
+        const wanted = product.wanted orelse return product.multiplyGroups(index, from - first, to - first, next);
+        std.debug.assert(product.count == 1);
+        var group = from;
+        while (group < to) {
+            const begin = group;
+            while (group < to and hasRow(wanted, group)) group += 1;
+            if (begin < group) product.multiplyGroups(index, begin, group, next);
+            while (group < to and !hasRow(wanted, group)) group += 1;
+        }
+    }
+
+    noinline fn multiplyGroups(product: *const Product, index: usize, begin: u32, end: u32, next: ?[*]const u8) void {
         const part = &product.parts[index];
-        product.formats[index].matmul(part, from - first, to - first, next);
-        if (product.adapting) |adapting| adapting.add(index, part.out, part.out_stride, from - first, to - first);
+        product.formats[index].matmul(part, begin, end, next);
+        if (product.adapting) |adapting| adapting.add(index, part.out, part.out_stride, begin, end);
     }
 
     fn clearPart(product: *const Product, index: usize, begin: u32, end: u32) void {
@@ -144,6 +158,12 @@ pub const Product = struct {
     }
 };
 
+/// Whether a bit of a group's rows is set.
+pub fn hasRow(bits: [*]const u32, group: u32) bool {
+    comptime std.debug.assert(level_table.lanes == 16);
+    return @as(u16, @truncate(bits[group / 2] >> @intCast(group % 2 * 16))) != 0;
+}
+
 test "claims are a row's groups, each once, whatever the sizes" {
     for ([_]u32{ 1, 2, 3, 7, 128, 352, 2000, 16_384 }) |groups| for ([_]u32{ 1, 2, 3, 64 }) |threads| for ([_]u32{ 1, 16, 512 }) |tokens| for ([_]u32{ 1, 2 }) |unit| {
         const activations: level_table.Activations = .{ .tokens = tokens, .cols = 256, .bits = .int8, .row_stride = 256, .rows = undefined, .q = undefined, .q_low = undefined, .scales = undefined, .sums = undefined, .sums_low = undefined };
@@ -159,4 +179,30 @@ test "claims are a row's groups, each once, whatever the sizes" {
         try std.testing.expectEqual(groups, product.bounds[claims]);
         for (0..claims) |item| try std.testing.expect(product.nextOf(@intCast(item)) > product.bounds[item]);
     };
+}
+
+test "groups without a row that is asked for are left out, and the others multiplied once" {
+    const Recorder = struct {
+        var times: [40]u8 = undefined;
+
+        fn matmul(_: *const level_table.Matmul, begin: u32, end: u32, _: ?[*]const u8) callconv(.c) void {
+            for (times[begin..end]) |*group| group.* += 1;
+        }
+    };
+    const activations: level_table.Activations = .{ .tokens = 1, .cols = 256, .bits = .int8, .row_stride = 256, .rows = undefined, .q = undefined, .q_low = undefined, .scales = undefined, .sums = undefined, .sums_low = undefined };
+    var format: level_table.Format = undefined;
+    format.matmul = Recorder.matmul;
+    var product: Product = .{ .count = 1, .threads = 2 };
+    product.formats[0] = &format;
+    product.parts[0] = .{ .weights = undefined, .group_bytes = 64 << 10, .activations = &activations, .out = undefined, .out_stride = 0 };
+    product.starts[1] = 40;
+    var bits: [20]u32 = @splat(0);
+    for ([_]u32{ 0, 1, 7, 8, 9, 22, 39 }) |group| bits[group / 2] |= @as(u32, 0x0100) << @intCast(group % 2 * 16);
+    product.wanted = &bits;
+    Recorder.times = @splat(0);
+    for (0..product.shareRow()) |item| product.multiply(@intCast(item));
+    for (Recorder.times, 0..) |count, group| try std.testing.expectEqual(@intFromBool(hasRow(&bits, @intCast(group))), count);
+    product.wanted = null;
+    for (0..product.shareRow()) |item| product.multiply(@intCast(item));
+    for (Recorder.times, 0..) |count, group| try std.testing.expectEqual(@as(u8, 1) + @intFromBool(hasRow(&bits, @intCast(group))), count);
 }

@@ -27,6 +27,8 @@ pub const Scratch = struct {
     /// Which token each row of logits comes from.
     logit_token: []u32,
     logits: []f32,
+    /// A bit for each token whose logits are computed.
+    wanted: []u32,
     /// A sampler's workspace for each thread that samples.
     sample: []u32,
     sample_stride: usize,
@@ -54,6 +56,7 @@ pub const Scratch = struct {
             .token_sequence = try layout.array(u32, tokens + options.sequences),
             .logit_token = try layout.array(u32, options.logit_rows),
             .logits = try layout.array(f32, @as(usize, options.logit_rows) * vocabulary_stride),
+            .wanted = try layout.array(u32, std.math.divCeil(u32, traits.vocabulary, 32) catch unreachable),
             .sample = try layout.array(u32, @as(usize, options.threads) * sample_stride),
             .sample_stride = sample_stride,
         };

@@ -13,6 +13,8 @@ const allFinite = @import("finite.zig").allFinite;
 const joining = @import("joining.zig");
 const kinds = @import("layers/kinds.zig");
 const pooling = @import("pooling.zig");
+const wanted_zig = @import("wanted.zig");
+const Chain = @import("chain.zig").Chain;
 const Sequence = @import("batch.zig").Sequence;
 const Layer = @import("../model/layer.zig").Layer;
 const Next = @import("pass.zig").Next;
@@ -20,15 +22,16 @@ const Pass = @import("pass.zig").Pass;
 const Workspace = @import("workspace.zig").Workspace;
 const row = @import("pass.zig").row;
 
-/// From tokens to logits; false where no token is to be chosen.
-pub fn computeLogits(work: *Workspace, scratch: *kinds.Scratch) bool {
+/// From tokens to logits; false where no token is to be chosen. Of those that no choice looks at none is computed where that is known
+/// by then: what `chain` waits for may come later.
+pub fn computeLogits(work: *Workspace, scratch: *kinds.Scratch, chain: *const Chain) bool {
     var run: Step = .{ .pass = .init(work), .scratch = scratch };
     run.prepare();
     if (run.pass.tokens > 0 and !run.layers()) return false;
     if (!run.heedCancels()) return false;
     if (work.batch.pooling.kind != .none) pooling.run(&run.pass, &work.pooled);
     if (work.batch.logit_rows == 0) return false;
-    run.logits();
+    run.logits(if (chain.isComplete(&work.batch)) wanted_zig.ofBatch(&work.batch, work.scratch.wanted) else null);
     return true;
 }
 
@@ -191,13 +194,13 @@ const Step = struct {
     }
 
     /// The last norm and the output rows that are needed.
-    fn logits(run: *Step) void {
+    fn logits(run: *Step, wanted: ?[*]const u32) void {
         const pass = &run.pass;
         const rows = pass.work.batch.logit_rows;
         pass.rows = .logits;
         pass.setInput(rows, pass.model.output);
         pool.parallel(pass.threads, rows, run, normForLogits);
-        pass.multiply(&.{.{ .matrix = pass.model.output, .out = pass.scratch.logits, .stride = pass.scratch.vocabulary_stride }});
+        pass.multiplyWanted(&.{.{ .matrix = pass.model.output, .out = pass.scratch.logits, .stride = pass.scratch.vocabulary_stride }}, wanted);
     }
 
     fn normForLogits(context: *anyopaque, row_index: u32, _: u32) void {
@@ -216,15 +219,17 @@ const Step = struct {
         const run: *const Step = @ptrCast(@alignCast(context));
         const pass = &run.pass;
         const sequence = &pass.sequences()[item];
+        if (sequence.status != .ok) return;
         const traits = &pass.model.traits;
+        const choices = pass.work.batch.choicesOf(sequence);
         for (0..sequence.logit_rows) |index| {
             const values = pass.scratch.logitRow(sequence.logit_row + index);
+            if (sequence.logits == .none) wanted_zig.clearOthers(&choices[index].sampling, values);
             if (traits.logit_scale != 1) pass.level.scale(values.ptr, traits.logit_scale, traits.vocabulary, values.ptr);
             if (traits.logit_softcap != 0) pass.level.softcap(values.ptr, traits.logit_softcap, traits.vocabulary, values.ptr);
             if (!allFinite(values[0..traits.vocabulary])) sequence.status = .non_finite;
         }
         if (sequence.status != .ok) return;
-        const choices = pass.work.batch.choicesOf(sequence);
         std.debug.assert(choices.len <= sequence.logit_rows);
         const first = sequence.logit_row + sequence.logit_rows - choices.len;
         for (choices, 0..) |*choice, index| {
