@@ -139,6 +139,21 @@ describe("thoughts", () => {
     }
   });
 
+  it("do not come where the prompt has ended them", async () => {
+    const template = thinking.replace("<think>{% endif %}", "<think>{% if off %}</think> {% endif %}{% endif %}");
+    const reply = (off: boolean) =>
+      lm.reply(messages, {
+        template,
+        variables: { off },
+        reasoning: { budget: 8 },
+        sampling: { seed: 1 },
+        constraint: { regex: "(<think>)?[a-z ]{1,20}" },
+      });
+    const [on, none] = [await reply(false), await reply(true)];
+    assertEquals([on.reasoning.length > 0, none.reasoning], [true, ""]);
+    assertEquals(lm.detokenize(none.tokens), none.text);
+  });
+
   it("come before a constraint, which begins right behind them", async () => {
     const { reasoning, text } = await lm.reply(messages, {
       template: thinking,

@@ -369,12 +369,13 @@ describe("an answer with calls", () => {
     }
     const reader = new AnswerReader({ thoughts: { open, close, isOpen: true }, format: undefined, tools: [] });
     const events = [
-      ...Array.from(wireOfText("a</think>b</think> c </think></think>d"), (byte) => reader.push(byte)).flat(),
+      ...Array.from(wireOfText("voil\u00e0 </think>b\u00e0</think> c </think></think>d"), (byte) => reader.push(byte))
+        .flat(),
       ...reader.end(),
     ];
     const told = (wanted: string) =>
       events.map((event) => event.type === wanted && "text" in event ? event.text : "").join("");
-    assertEquals([told("reasoning"), told("text")], ["a", "b cd"]);
+    assertEquals([told("reasoning"), told("text")], ["voil\u00e0", "b\u00e0 cd"]);
   });
 
   it("has no control token in an argument", async () => {

@@ -8,7 +8,7 @@ import type { WireFormat } from "./format.ts";
 import { type CallDelta, CallReader, type WholeCall } from "./read_calls.ts";
 import type { ToolDeclaration } from "./types.ts";
 import { isRead, PARTIAL, scanText, skipBlanks, WRONG } from "./values.ts";
-import { CONTROL, heldBack, textOfWire, type Wire } from "./wire.ts";
+import { CONTROL, heldBack, textOfWire, type Wire, withoutBlanks } from "./wire.ts";
 
 /** What came of an answer. */
 export type AnswerEvent =
@@ -23,6 +23,8 @@ export interface AnswerMarks {
     readonly open: Wire;
     readonly close: Wire;
     readonly isOpen: boolean;
+    /** Whether the prompt has ended them, so that none come. */
+    readonly isOver?: boolean;
     /** What stands before a text, where a model that thinks writes something there. */
     readonly text?: Wire;
   } | undefined;
@@ -46,7 +48,8 @@ export class AnswerReader {
   constructor(marks: AnswerMarks) {
     this.#marks = marks;
     this.#wire = marks.begun ?? "";
-    this.#state = marks.thoughts === undefined ? "begin" : marks.thoughts.isOpen ? "thoughts" : "start";
+    const { thoughts } = marks;
+    this.#state = thoughts === undefined || thoughts.isOver ? "begin" : thoughts.isOpen ? "thoughts" : "start";
   }
 
   /** Whether a call has begun that did not come whole. */
@@ -174,7 +177,7 @@ export class AnswerReader {
     const [first] = places.sort((a, b) => a.at - b.at);
     const all = first ? this.#wire.slice(0, first.at) : this.#wire;
     // Blanks before a mark belong to it.
-    const shown = first ? all.trimEnd() : isEnd ? all : all.slice(0, all.length - heldBack(all, marks));
+    const shown = first ? withoutBlanks(all) : isEnd ? all : all.slice(0, all.length - heldBack(all, marks));
     const text = textOfWire(shown.replaceAll(controls, ""));
     if (text !== "") events.push({ type, text });
     this.#skip(first ? first.at : shown.length);

@@ -39,6 +39,8 @@ export interface Thoughts {
   readonly close: Wire;
   /** Whether there must be some: none where thoughts are only ended. */
   readonly isForced: boolean;
+  /** Whether they are over before the answer begins. */
+  readonly isOver?: boolean;
   /** What stands before the answer, unless it has calls. */
   readonly text?: Wire;
 }
@@ -65,7 +67,8 @@ export function answerRules(parts: AnswerRules): RuleWriter {
     const body = parts.body ? parts.body(lexemes, rules, budget) : writer.body(parts.calls);
     const { thoughts, calls } = parts;
     if (thoughts === undefined) return body;
-    return writer.thinking(thoughts, calls || !thoughts.text ? body : writer.behind(thoughts.text, body));
+    const whole = calls || !thoughts.text ? body : writer.behind(thoughts.text, body);
+    return thoughts.isOver ? whole : writer.thinking(thoughts, whole);
   };
 }
 

@@ -70,7 +70,7 @@ async function compile(tokenizer: Tokenizer, held: HeldAnswer): Promise<Grammar>
   const open = thoughts?.isOpen ? undefined : thoughts?.open;
   const whole = await make(thoughts && { ...thoughts, open, isForced: false });
   if (begun !== undefined) return await grammarFrom(() => behind(whole(), begun), tokenizer);
-  if (budget === undefined || thoughts === undefined) return await grammarFrom(whole, tokenizer);
+  if (budget === undefined || thoughts === undefined || thoughts.isOver) return await grammarFrom(whole, tokenizer);
   const ending = await inSlices((await make({ ...thoughts, open: undefined, isForced: true }))());
   const limits = { tokenizer, open: thoughts.open, close: thoughts.close, most: budget, ending };
   return await grammarFrom(whole, tokenizer, (matcher) => new BudgetConstraint(limits, matcher, thoughts.isOpen));

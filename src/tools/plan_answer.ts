@@ -18,7 +18,7 @@ import { findFormat, type FoundFormat } from "./find_format.ts";
 import type { WireFormat } from "./format.ts";
 import { grammarOfAnswer, type HeldAnswer, keep } from "./held_answer.ts";
 import type { ResolvedCalls } from "./options.ts";
-import { opensThoughts, type ThoughtMarks, thoughtMarks } from "./thoughts.ts";
+import { closesThoughts, opensThoughts, type ThoughtMarks, thoughtMarks } from "./thoughts.ts";
 import type { Render, ToolDeclaration, ToolFormat } from "./types.ts";
 import { controlTokensOf, type Wire } from "./wire.ts";
 
@@ -101,7 +101,9 @@ function wireMarks(
 ): NonNullable<AnswerMarks["thoughts"]> {
   const wires = { open: read(marks.open), close: read(marks.close) };
   const text = marks.text === undefined ? {} : { text: read(marks.text) };
-  return { ...wires, ...text, isOpen: opensThoughts(prompt, wires) };
+  // Thoughts that are messages of their own end with what begins an answer, as a prompt does.
+  const isOver = marks.text === undefined && closesThoughts(prompt, wires);
+  return { ...wires, ...text, isOpen: opensThoughts(prompt, wires), isOver };
 }
 
 /** What a prompt has written of an answer, by templates whose turns have parts of their own: the beginning of the first one. */

@@ -8,7 +8,7 @@ import type { ChatMessage } from "../text/chat/inputs.ts";
 import { newWord } from "./nonces.ts";
 import { outsideTag } from "./patterns.ts";
 import type { Render } from "./types.ts";
-import type { ControlTokens, Wire } from "./wire.ts";
+import { type ControlTokens, type Wire, withoutBlanks } from "./wire.ts";
 
 /** The marks of thoughts. */
 export interface ThoughtMarks {
@@ -80,6 +80,11 @@ function shownMarks(render: Render): ThoughtMarks | undefined {
     if (!plain.replace(close, "").includes(marks.open)) return marks;
   }
   return undefined;
+}
+
+/** Whether a prompt ends with the end of thoughts, which it writes where a model is not to think. */
+export function closesThoughts(prompt: Wire, { close }: { close: Wire }): boolean {
+  return withoutBlanks(prompt).endsWith(close);
 }
 
 /** Whether a prompt ends within thoughts that it has begun. */

@@ -37,6 +37,13 @@ export function textOfWire(wire: Wire): string {
   return decoder.decode(bytesOfWire(wire));
 }
 
+/** A text without the blanks at its end; what is blank to JavaScript may be part of a character here. */
+export function withoutBlanks(wire: Wire): Wire {
+  let length = wire.length;
+  while (length > 0 && " \t\r\n".includes(wire[length - 1])) length--;
+  return wire.slice(0, length);
+}
+
 /** The first control token in a text and behind a place: five characters. */
 export const CONTROL = /\xff[\x80-\xbf]{4}/;
 
