@@ -3,7 +3,7 @@
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
 
-pub fn allFinite(values: []const f32) bool {
+pub noinline fn allFinite(values: []const f32) bool {
     // x - x is 0 for every finite x and NaN otherwise; adding zeros keeps the loop free of branches.
     const Lanes = @Vector(level_table.lanes, f32);
     var sum: Lanes = @splat(0);

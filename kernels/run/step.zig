@@ -224,9 +224,11 @@ const Step = struct {
         const choices = pass.work.batch.choicesOf(sequence);
         for (0..sequence.logit_rows) |index| {
             const values = pass.scratch.logitRow(sequence.logit_row + index);
-            if (sequence.logits == .none) wanted_zig.clearOthers(&choices[index].sampling, values);
             if (traits.logit_scale != 1) pass.level.scale(values.ptr, traits.logit_scale, traits.vocabulary, values.ptr);
             if (traits.logit_softcap != 0) pass.level.softcap(values.ptr, traits.logit_softcap, traits.vocabulary, values.ptr);
+            if (allFinite(values[0..traits.vocabulary])) continue;
+            // Those that the choice does not look at may be what an earlier step left there.
+            if (sequence.logits == .none) wanted_zig.clearOthers(&choices[index].sampling, values);
             if (!allFinite(values[0..traits.vocabulary])) sequence.status = .non_finite;
         }
         if (sequence.status != .ok) return;

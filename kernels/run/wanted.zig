@@ -1,5 +1,5 @@
 //! Which logits a step computes: where all that is asked of them is a choice within a mask, those of groups of rows without a token
-//! that may come are left out. They count as zeros, whether they were computed or not, so that nothing depends on when a mask came.
+//! that may come are left out. They count for nothing, whether they were computed or not: nothing depends on when a mask came.
 
 const std = @import("std");
 const level_table = @import("../level/level_table.zig");
@@ -42,7 +42,7 @@ fn maskOf(sampling: *const level_table.Sampling) ?[*]const u32 {
     return if (sampling.logprobs == 0) sampling.mask else null;
 }
 
-test "logits of groups that no choice looks at are left out where they are many, and count as zeros" {
+test "logits of groups that no choice looks at are left out where they are many, and count for nothing" {
     const mask_few = [_]u32{ 0, 0x0001_0000, 0, 0 };
     const mask_many = [_]u32{ 1, 0x8000_0000, 0x0001_0001, 0x0001_0000 };
     var choices: [2]Choice = .{ .{ .sampling = undefined }, .{ .sampling = undefined } };
