@@ -287,8 +287,11 @@ export class Lexemes {
   multiple(divisor: number, places: number, remainder: number = 0, isBehindPoint: boolean = false): Lexeme {
     for (let digit = 0x30; digit <= 0x39; digit++) this.range(digit); // each digit leads elsewhere
     this.range(0x2e);
-    const whole = (BigInt(remainder) * 10n ** BigInt(places)) % BigInt(divisor) === 0n;
-    return this.#make(KIND.multiple, [], whole, remainder * 128 + places * 2 + Number(isBehindPoint), divisor);
+    const [all, scale] = [BigInt(divisor), 10n ** BigInt(places)];
+    const missing = (all - (BigInt(remainder) * scale) % all) % all;
+    // The digits that are to come behind the point are less than one of those before it.
+    if (isBehindPoint && missing >= scale) return NOTHING;
+    return this.#make(KIND.multiple, [], missing === 0n, remainder * 128 + places * 2 + Number(isBehindPoint), divisor);
   }
 
   /** What is left of a term of the kind `multiple` after a byte. */

@@ -12,6 +12,9 @@ import { circlesOf } from "./circles.ts";
 import { EMPTY, type Lexeme } from "./lexemes.ts";
 import { canEnd, fitting, rulesIn, type Shuffle } from "./shuffle.ts";
 
+/** Rounds through all rules that are open, before those that depend on what was found are looked up. */
+const roundsMost = 3;
+
 /** What stands at a place of an alternative: a lexeme, a rule, a rule again and again, or rules in any order. */
 export type RuleSymbol =
   | { readonly lexeme: Lexeme }
@@ -110,44 +113,48 @@ export class Rules {
     return fits.has(root) ? undefined : "constraint";
   }
 
-  /** The rules of which all symbols of an alternative are met; a rule is looked at again where one that it names was found. */
+  /** The rules of which all symbols of an alternative are met. */
   #met(isMet: (symbol: RuleSymbol, found: ReadonlySet<number>) => boolean): Set<number> {
     const found = new Set<number>();
-    const users = this.#users();
+    const isLeft = (rule: number) => {
+      const alternatives = this.#alternatives[rule];
+      this.#budget.work(alternatives.length);
+      if (!alternatives.some((symbols) => symbols.every((symbol) => isMet(symbol, found)))) return true;
+      found.add(rule);
+      return false;
+    };
     // Rules are mostly written before those that they are made of, which are so found first.
     let open = Array.from(this.#alternatives, (_, rule) => this.#alternatives.length - 1 - rule);
-    while (open.length > 0) {
-      const next = new Set<number>();
-      for (const rule of open) {
-        next.delete(rule);
-        if (found.has(rule)) continue;
-        const alternatives = this.#alternatives[rule];
-        this.#budget.work(alternatives.length);
-        if (!alternatives.some((symbols) => symbols.every((symbol) => isMet(symbol, found)))) continue;
-        found.add(rule);
-        for (const user of users[rule] ?? []) if (!found.has(user)) next.add(user);
+    for (let round = 0; round < roundsMost; round++) {
+      const left = open.filter(isLeft);
+      if (left.length === open.length) return found;
+      open = left;
+    }
+    const users = this.#users(open);
+    for (let next = new Set(open); next.size > 0;) {
+      const now = next;
+      next = new Set();
+      for (const rule of now) {
+        if (found.has(rule) || isLeft(rule)) continue;
+        for (const user of users.get(rule) ?? []) next.add(user);
       }
-      open = [...next];
     }
     return found;
   }
 
-  /** Of each rule the rules that name it. */
-  #users(): (number[] | undefined)[] {
-    const users: (number[] | undefined)[] = [];
-    const add = (named: number, rule: number) => {
-      const known = users[named];
-      if (known === undefined) users[named] = [rule];
-      else if (known[known.length - 1] !== rule) known.push(rule);
-    };
-    this.#alternatives.forEach((alternatives, rule) => {
-      for (const symbols of alternatives) {
-        for (const symbol of symbols) {
-          if ("rule" in symbol) add(symbol.rule, rule);
-          else if ("shuffle" in symbol) { for (const named of rulesIn(symbol.shuffle)) add(named, rule); }
-        }
+  /** Which of some rules name a rule. */
+  #users(rules: readonly number[]): ReadonlyMap<number, readonly number[]> {
+    const users = new Map<number, number[]>();
+    for (const rule of rules) {
+      const named = this.#alternatives[rule].flat().flatMap((symbol) =>
+        "rule" in symbol ? [symbol.rule] : "shuffle" in symbol ? rulesIn(symbol.shuffle) : []
+      );
+      for (const one of new Set(named)) {
+        const known = users.get(one);
+        if (known) known.push(rule);
+        else users.set(one, [rule]);
       }
-    });
+    }
     return users;
   }
 
