@@ -70,7 +70,14 @@ export class Numbers {
 
   /** Values of `bound` and less. */
   atMost(bound: number): Lexeme {
-    return this.#lexemes.both(this.any, this.#lexemes.not(this.#above(decimal(bound), false)));
+    const lexemes = this.#lexemes;
+    const { isNegative, whole } = decimal(bound);
+    // As many digits as the bound has at most: what has more need not be looked through for that.
+    const sized = lexemes.either(
+      isNegative ? NOTHING : this.#unsignedOf(whole.length),
+      lexemes.then(lexemes.range(0x2d), this.#unsigned),
+    );
+    return lexemes.both(sized, lexemes.not(this.#above(decimal(bound), false)));
   }
 
   /** Values below `bound`. */
@@ -142,7 +149,10 @@ export class Numbers {
     const isZero = whole === "0" && fraction === "";
     if (!isNegative && !(isZero && orEqual)) return this.#unsignedAbove(whole, fraction, orEqual);
     // All that have no sign, and those of a sign whose size is less.
-    const less = lexemes.both(this.#unsigned, lexemes.not(this.#unsignedAbove(whole, fraction, !orEqual)));
+    const less = lexemes.both(
+      this.#unsignedOf(whole.length),
+      lexemes.not(this.#unsignedAbove(whole, fraction, !orEqual)),
+    );
     return lexemes.either(this.#unsigned, lexemes.then(lexemes.range(0x2d), less));
   }
 
@@ -195,6 +205,14 @@ export class Numbers {
 
   #fraction(digits: Lexeme): Lexeme {
     return this.#lexemes.maybe(this.#lexemes.then(this.#lexemes.range(0x2e), digits));
+  }
+
+  /** Numbers of up to so many digits before the point. */
+  #unsignedOf(most: number): Lexeme {
+    const lexemes = this.#lexemes;
+    const digits = lexemes.repeat(this.#digit, 0, Math.min(most, digitsMost) - 1);
+    const whole = lexemes.either(lexemes.range(0x30), lexemes.then(lexemes.range(0x31, 0x39), digits));
+    return lexemes.then(whole, this.#fraction(lexemes.repeat(this.#digit, 1, digitsMost)));
   }
 
   #signed(unsigned: Lexeme): Lexeme {
