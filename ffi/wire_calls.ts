@@ -1485,7 +1485,7 @@ export interface WalkArguments {
   readonly trie: Uint32Array;
   /** How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it, with the highest bit where a text may end there. */
   readonly table: Uint32Array;
-  /** The number of places and that of the ends found, then the places: a node, or all ones for the whole trie, a row, and a number that goes along. From the back on, the first one last, the ends: the number that went along, and the node at which a text may end and tokens go on. */
+  /** The number of places and that of the ends found, then the places: a node, or all ones for the whole trie, and a row. From the back on, the first one last, the ends: nodes at which a text may end and tokens go on. */
   readonly open: Uint32Array;
   readonly mask: Uint32Array;
 }

@@ -877,9 +877,8 @@ pub const functions = struct {
         /// How many classes of bytes there are; of each of 256 bytes its class, four a word; then [row][class] the row after it, with
         /// the highest bit where a text may end there.
         table: SizedIn(u32),
-        /// The number of places and that of the ends found, then the places: a node, or all ones for the whole trie, a row, and a number
-        /// that goes along. From the back on, the first one last, the ends: the number that went along, and the node at which a text
-        /// may end and tokens go on.
+        /// The number of places and that of the ends found, then the places: a node, or all ones for the whole trie, and a row. From
+        /// the back on, the first one last, the ends: nodes at which a text may end and tokens go on.
         open: SizedOut(u32),
         mask: SizedOut(u32),
     };

@@ -188,11 +188,8 @@ const Table = struct {
 /// Words before the places: how many there are, and how many ends.
 const places_head = 2;
 
-/// Words of a place: its node, its row, and a number that goes along.
-const place_words = 3;
-
-/// Words of an end: the number that went along, and the node.
-const end_words = 2;
+/// Words of a place: its node and its row.
+const place_words = 2;
 
 /// Walks from places, whose number stands before them, and sets the bit of each token that is allowed. The places whose transition
 /// is missing take the place of those that were walked; returns how many. Nodes at which a text may end and tokens go on are
@@ -208,10 +205,10 @@ pub fn walk(trie_words: []const u32, table_words: []const u32, places: []u32, ma
     for (0..count) |index| try walkPlace(trie, table, open[place_words * index ..][0..place_words].*, mask, &found);
     // What is missing was written behind what is to be read.
     const missing = found.written - count * place_words;
-    assert(missing % place_words == 0 and found.ended % end_words == 0);
+    assert(missing % place_words == 0);
     std.mem.copyForwards(u32, open[0..missing], open[count * place_words ..][0..missing]);
     places[0] = @intCast(missing / place_words);
-    places[1] = @intCast(found.ended / end_words);
+    places[1] = @intCast(found.ended);
     return places[0];
 }
 
@@ -221,21 +218,21 @@ const Found = struct {
     written: usize,
     ended: usize = 0,
 
-    fn miss(found: *Found, node: u32, row: u32, along: u32) Error!void {
+    fn miss(found: *Found, node: u32, row: u32) Error!void {
         if (found.written + place_words > found.open.len - found.ended) return error.Refused;
-        found.open[found.written..][0..place_words].* = .{ node, row, along };
+        found.open[found.written..][0..place_words].* = .{ node, row };
         found.written += place_words;
     }
 
-    fn end(found: *Found, node: u32, along: u32) Error!void {
-        if (found.written + end_words > found.open.len - found.ended) return error.Refused;
-        found.ended += end_words;
-        found.open[found.open.len - found.ended ..][0..end_words].* = .{ along, node };
+    fn end(found: *Found, node: u32) Error!void {
+        if (found.written + 1 > found.open.len - found.ended) return error.Refused;
+        found.ended += 1;
+        found.open[found.open.len - found.ended] = node;
     }
 };
 
 fn walkPlace(trie: Trie, table: Table, place: [place_words]u32, mask: []u32, found: *Found) Error!void {
-    const start, const row, const along = place;
+    const start, const row = place;
     if (start != roots and start >= trie.count) return error.Refused;
     const stop = if (start == roots) trie.count else trie.node(start).end;
     const base = if (start == roots) 0 else trie.node(start).depth;
@@ -250,7 +247,7 @@ fn walkPlace(trie: Trie, table: Table, place: [place_words]u32, mask: []u32, fou
         if (entry >= table.next.len) return error.Refused;
         const next = table.next[entry];
         if (next == 0 or next == none) {
-            if (next == none) try found.miss(at, from, along);
+            if (next == none) try found.miss(at, from);
             at = node.end;
             continue;
         }
@@ -262,7 +259,7 @@ fn walkPlace(trie: Trie, table: Table, place: [place_words]u32, mask: []u32, fou
             mask[token / 32] |= @as(u32, 1) << @truncate(token % 32);
         }
         at += 1;
-        if (next & may_end != 0 and at < node.end) try found.end(at - 1, along);
+        if (next & may_end != 0 and at < node.end) try found.end(at - 1);
     }
 }
 
@@ -300,23 +297,23 @@ test "a walk notes what is missing, and goes on there" {
     class_of['a'] = 1;
     class_of['b'] = 2;
     table[table_head_words..].* = .{ 0, 0, 0, 0, 2, 0, 0, 0, none };
-    var open: [21]u32 = undefined;
-    open[0..5].* = .{ 1, 0, none, 1, 7 };
+    var open: [14]u32 = undefined;
+    open[0..4].* = .{ 1, 0, none, 1 };
     var mask = [_]u32{0};
     try std.testing.expectEqual(1, try walk(trie, &table, &open, &mask));
     try std.testing.expectEqual(0b10, mask[0]);
-    try std.testing.expectEqual([5]u32{ 1, 0, 1, 2, 7 }, open[0..5].*);
+    try std.testing.expectEqual([4]u32{ 1, 0, 1, 2 }, open[0..4].*);
     table[table_head_words + 8] = 2 | may_end; // any number of "b"
     try std.testing.expectEqual(0, try walk(trie, &table, &open, &mask));
     try std.testing.expectEqual(0b11011, mask[0]);
     // Behind "ab" tokens go on, behind "abb" none does.
     try std.testing.expectEqual(1, open[1]);
-    try std.testing.expectEqual([2]u32{ 7, 1 }, open[open.len - 2 ..].*);
-    open[0..5].* = .{ 1, 0, 1, 2, 7 };
-    try std.testing.expectError(error.Refused, walk(trie, &table, open[0..6], &mask)); // no room for an end
+    try std.testing.expectEqual(1, open[open.len - 1]);
+    open[0..4].* = .{ 1, 0, 1, 2 };
+    try std.testing.expectError(error.Refused, walk(trie, &table, open[0..4], &mask)); // no room for an end
     try std.testing.expectError(error.Refused, walk(trie, &table, open[0..1], &mask));
-    for ([_][5]u32{ .{ 1, 0, none, 9, 0 }, .{ 1, 0, 4, 1, 0 }, .{ 10, 0, none, 1, 0 } }) |wrong| {
-        open[0..5].* = wrong;
+    for ([_][4]u32{ .{ 1, 0, none, 9 }, .{ 1, 0, 4, 1 }, .{ 10, 0, none, 1 } }) |wrong| {
+        open[0..4].* = wrong;
         try std.testing.expectError(error.Refused, walk(trie, &table, &open, &mask));
     }
     open[0] = 0;

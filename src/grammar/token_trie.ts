@@ -140,7 +140,7 @@ function* build(tokenizer: Tokenizer): Sliceable<TokenTrie> {
     tokens: vocabularySize,
     longest: words[2],
     shared: new SharedWalks(),
-    open: new Uint32Array(2 + 8 * words[0]),
+    open: new Uint32Array(2 + 5 * words[0]),
   };
 }
 

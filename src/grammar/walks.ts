@@ -42,8 +42,8 @@ const ABSENT = 0xffff_ffff;
 /** In a transition: a text may end there. */
 const MAY_END = 0x8000_0000;
 
-/** Words of a place of a walk, and of an end. */
-const [placesHead, placeWords, endWords] = [2, 3, 2];
+/** Words before the places of a walk, and of a place. */
+const [placesHead, placeWords] = [2, 2];
 
 /** Bytes of a node at which a text may end, and of its children by their bytes. */
 const endBytes = 40;
@@ -292,7 +292,6 @@ export class Walks {
     const at = placesHead + placeWords * open[0]++;
     open[at] = node;
     open[at + 1] = row;
-    open[at + 2] = 0;
   }
 
   /** Walks from the places that are open, and makes the transitions that are missing. */
@@ -303,10 +302,7 @@ export class Walks {
     while (open[0] > 0) {
       const mask = walk.mask ??= new Uint32Array(Math.ceil(this.#trie.tokens / 32));
       native().walk({ trie, table: this.#table, open, mask });
-      for (let left = open[1], at = open.length; left > 0; left--) {
-        at -= endWords;
-        walk.ends.push(open[at + 1]);
-      }
+      for (let left = open[1]; left > 0; left--) walk.ends.push(open[open.length - left]);
       for (let left = open[0], at = placesHead; left > 0; left--, at += placeWords) {
         this.#next(open[at + 1], classOf[byteAt(trie, open[at])]);
       }
