@@ -312,10 +312,12 @@ describe("a constraint of a request", () => {
   });
 
   it("refuses what it cannot hold", async () => {
+    const matcher = (await Grammar.regex("a", lm.model.tokenizer)).matcher();
     const refused: [GenerateOptions, string][] = [
       [{ constraint: {} }, "constraint"],
       [{ constraint: { regex: "a", choice: ["b"] } }, "regex and choice"],
       [{ constraint: { regex: "(" } }, "regex"],
+      [{ constraint: { grammar: matcher as never } }, "a string or a Grammar"],
       [{ constraint: { regex: "a" }, stop: "b" }, "stop"],
       [{ constraint: { choice: [] } }, "choice"],
       [

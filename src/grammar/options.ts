@@ -83,8 +83,9 @@ export const constraintFields = {
       flag: { value: "FILE", about: "answer with a text of the grammar in FILE" },
     },
     (value, name) => {
-      if (!(value instanceof Grammar)) checkText(name, value);
-      return value as string | Grammar;
+      if (value instanceof Grammar) return value;
+      if (typeof value !== "string") refuseOption(name, "a string or a Grammar", value);
+      return value;
     },
   ),
   syntax: choice(["gbnf", "lark"], {

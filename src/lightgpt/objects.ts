@@ -67,16 +67,21 @@ export async function* streamObject<S extends StandardSchema>(
   const json = new GrowingJson();
   const part = (text: string) => ({ text, partial: json.value as DeepPartial<InferInput<S>> | undefined });
   const texts = writeObject(lm, prompt, options);
-  let next = await texts.next();
-  for (; !next.done; next = await texts.next()) {
-    json.push(next.value);
-    yield part(next.value);
+  try {
+    let next = await texts.next();
+    for (; !next.done; next = await texts.next()) {
+      json.push(next.value);
+      yield part(next.value);
+    }
+    const before = json.value;
+    json.end();
+    // A number alone is whole only now.
+    if (json.value !== before) yield part("");
+    return next.value;
+  } finally {
+    // A reader that stops ends the request with it.
+    await texts.return(undefined as never);
   }
-  const before = json.value;
-  json.end();
-  // A number alone is whole only now.
-  if (json.value !== before) yield part("");
-  return next.value;
 }
 
 /** Messages are objects; the tokens of a prompt are numbers. */
