@@ -7,7 +7,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { after, before, describe, it } from "node:test";
 import { Grammar, InvalidArgumentError, jsonSchema, LightGPT, LightGPTError, loadTokenizer, Sampler } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
-import { metadataOnly, sentencePiece } from "./models.ts";
+import { arrayOf, metadataOnly, sentencePiece } from "./models.ts";
 
 /** Lists in lists. */
 function deep(depth: number): object {
@@ -77,6 +77,28 @@ describe("constraints that attack", () => {
       };
       if (isSpelled) run();
       else assertThrows(run, InvalidArgumentError, "banned");
+    }
+  });
+
+  it("that the vocabulary has no byte for end with an error where it would come", async () => {
+    const texts = ["<unk>", "<s>", "</s>", "a", "b", "ab"];
+    const tokenizer = await loadTokenizer(metadataOnly(sentencePiece([], {
+      "tokenizer.ggml.tokens": arrayOf("string", texts),
+      "tokenizer.ggml.scores": arrayOf("float32", texts.map(() => 0)),
+      "tokenizer.ggml.token_type": arrayOf("int32", [2, 3, 3, 1, 1, 1]),
+    })));
+    const write = async (text: string) => {
+      const sampler = new Sampler({ grammar: (await Grammar.choice([text], tokenizer)).matcher() });
+      const tokens: number[] = [];
+      while (!sampler.isDone) {
+        tokens.push(sampler.sample(new Float32Array(texts.length)));
+        sampler.accept(tokens.at(-1) as number);
+      }
+      return tokens.map((token) => texts[token]).join("");
+    };
+    assertEquals(await write("ab"), "ab");
+    for (const text of ["ac", "c"]) {
+      await assertRejects(() => write(text), InvalidArgumentError, "a vocabulary with a token");
     }
   });
 
