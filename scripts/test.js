@@ -63,6 +63,7 @@ const nodeFiles = [
   "buffers",
   "chat",
   "clients/frameworks",
+  "constraint_same",
   "dispose",
   "doorbell",
   "errors",

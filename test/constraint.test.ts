@@ -204,6 +204,15 @@ describe("a constraint", () => {
       { temperature: 2, seed: 3, topK: 9, topP: 0.9, minP: 0.01 },
       { temperature: 1.5, seed: 4, penalties: { repetition: 1.3 }, bias: { 30: 2 } },
       { temperature: 1.5, seed: 5, mirostat: { tau: 4, eta: 0.2 } },
+      // What is told by all that is left must not be told by what was left out.
+      { temperature: 2, seed: 6, topNSigma: 1, topK: 0, topP: 1 },
+      { temperature: 2, seed: 7, typicalP: 0.5, xtc: { probability: 0.9, threshold: 0.05 }, topK: 0, topP: 1 },
+      {
+        dynamicTemperature: { range: 0.8, exponent: 2 },
+        seed: 8,
+        temperature: 1.5,
+        dry: { multiplier: 2, allowedLength: 1 },
+      },
     ];
     const few = (index: number) => new Blocks(model.vocabulary, 200 * index);
     const wanted = [];
