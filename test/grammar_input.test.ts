@@ -3,10 +3,20 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertNotStrictEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { after, before, describe, it } from "node:test";
-import { Grammar, InvalidArgumentError, jsonSchema, LightGPT, LightGPTError, loadTokenizer, Sampler } from "../mod.ts";
+import { CancelledError, Grammar, InvalidArgumentError, jsonSchema } from "../mod.ts";
+import { LightGPT, LightGPTError, loadTokenizer, Sampler, type StandardSchema } from "../mod.ts";
 import { embeddedModel } from "../src/files/embedded.ts";
+import { grammarOf, readConstraint } from "../src/grammar/options.ts";
 import { arrayOf, metadataOnly, sentencePiece } from "./models.ts";
 
 /** Lists in lists. */
@@ -43,6 +53,76 @@ describe("constraints that attack", () => {
       assertThrows(() => jsonSchema(schema), InvalidArgumentError, "schema");
       await assertRejects(() => lm.complete("x", { constraint: { schema } }), InvalidArgumentError, "schema");
     }
+  });
+
+  it("that hold the same parts in many places are counted while they are copied", async () => {
+    const doubled = (levels: number): object => {
+      let schema: object = { type: "integer" };
+      for (let level = 0; level < levels; level++) schema = { anyOf: [schema, schema] };
+      return schema;
+    };
+    const code = async (make: () => unknown) => (await assertRejects(async () => await make(), LightGPTError)).code;
+    const standard = { "~standard": { ...jsonSchema({})["~standard"], jsonSchema: { input: () => doubled(60) } } };
+    const endless = { toJSON: () => ({ not: endless }) };
+    const list = new Array(1 << 20);
+    for (const schema of [doubled(60), endless, { enum: list }]) {
+      assertEquals(await code(() => Grammar.schema(schema, lm.model.tokenizer)), "limit");
+      assertEquals(await code(() => jsonSchema(schema)), "limit");
+      assertEquals(await code(() => lm.complete("x", { constraint: { schema }, maxTokens: 4 })), "limit");
+    }
+    assertEquals(await code(() => lm.object("x", { schema: standard as unknown as StandardSchema })), "limit");
+    const few = (await Grammar.schema(doubled(3), lm.model.tokenizer)).matcher();
+    assert(few.follow(new TextEncoder().encode("12")) && few.isComplete);
+  });
+
+  it("are read as JSON.stringify writes them, and refused where that would leave something out", async () => {
+    const day = new Date(0);
+    const asWritten = { const: day, maxLength: undefined, toJSON: undefined, title: new String("a day") };
+    const matcher = (await Grammar.schema(asWritten, lm.model.tokenizer)).matcher();
+    assert(matcher.follow(new TextEncoder().encode(JSON.stringify(day))) && matcher.isComplete);
+    const inner: Record<string, unknown> = {};
+    inner.not = { anyOf: [inner] };
+    const throwing = {
+      get type() {
+        throw new Error("no");
+      },
+    };
+    const refused: [unknown, string][] = [
+      [{ type: String }, "at type, got a function"],
+      [{ enum: [Symbol("a")] }, "at 0"],
+      [{ const: 1n }, "at const, got 1n"],
+      [{ const: NaN }, "a finite number at const"],
+      [{ maximum: Infinity }, "a finite number at maximum"],
+      [inner, "no object that holds itself, as at 0"],
+      [throwing, "one that throws"],
+      [new Proxy({}, { ownKeys: () => [1] as unknown as string[] }), "one that throws"],
+    ];
+    for (const [schema, words] of refused) {
+      await assertRejects(() => Grammar.schema(schema, lm.model.tokenizer), InvalidArgumentError, words);
+      assertThrows(() => jsonSchema(schema as object), InvalidArgumentError, words);
+    }
+  });
+
+  it("are compiled once for all that ask at a time; what fails is not kept, and who gives up gives up alone", async () => {
+    const { tokenizer } = lm.model;
+    const ask = (pattern: string) =>
+      grammarOf(readConstraint({ schema: { type: "string", pattern } }, "constraint"), tokenizer);
+    const [one, two] = await Promise.all([ask("^once$"), ask("^once$")]);
+    assertStrictEquals(one, two);
+    const fails = await Promise.allSettled([ask("^(?<=a)b$"), ask("^(?<=a)b$")]);
+    const [first, second] = fails.map((fail) => fail.status === "rejected" ? fail.reason : undefined);
+    assertInstanceOf(first, LightGPTError);
+    assertStrictEquals(first, second);
+    const again = await assertRejects(() => ask("^(?<=a)b$"), LightGPTError);
+    assertNotStrictEquals(again, first);
+    const schema = { type: "string", pattern: "^[a-z]{1,3} gives up$" };
+    const controller = new AbortController();
+    const request = (signal?: AbortSignal) =>
+      lm.complete("x", { constraint: { schema }, maxTokens: 2, ...(signal && { signal }) });
+    const asked = [request(controller.signal), request()];
+    controller.abort();
+    await assertRejects(() => asked[0], CancelledError);
+    assertEquals((await asked[1]).tokens.length, 2);
   });
 
   it("with halves of surrogate pairs are refused, for no bytes spell them", async () => {

@@ -4,15 +4,16 @@
  *
  * @module
  */
-import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { describe, it } from "node:test";
-import { Grammar } from "../mod.ts";
+import { Grammar, loadTokenizer } from "../mod.ts";
 import { GrammarBudget } from "../src/grammar/budget.ts";
 import { ALL_CHARACTERS, oneOf } from "../src/grammar/characters.ts";
 import { Derivatives } from "../src/grammar/derivatives.ts";
 import { type Lexeme, Lexemes, NOTHING } from "../src/grammar/lexemes.ts";
 import { regexOf } from "../src/grammar/regex.ts";
 import { has, tokenizer, useTokenizer } from "./grammars.ts";
+import { metadataOnly, sentencePiece } from "./models.ts";
 import { randomFrom } from "./simulation.ts";
 
 useTokenizer();
@@ -164,6 +165,33 @@ describe("patterns that come together", () => {
       performance.now = now;
     }
     assertGreater(calls, 2 * masks);
+  });
+
+  it("have masks in slices that come to an end, also where more is found than is kept", async () => {
+    const range = (count: number) => Array.from({ length: count }, (_, index) => index);
+    const letters = [..."abcdefghijkl"];
+    const texts = [letters];
+    while (texts.length < 4) texts.push(texts[texts.length - 1].flatMap((text) => letters.map((own) => text + own)));
+    const vocabulary = await loadTokenizer(metadataOnly(sentencePiece(texts.flat())));
+    const rules = range(60).map((index) =>
+      `r${index}: A${index} "!" start? B${index}\nA${index}: /[a-l]+(#${index})?/\nB${index}: "${index}"`
+    );
+    const grammar = `start: ${range(60).map((index) => `r${index}`).join(" | ")}\n${rules.join("\n")}`;
+    const [sliced, atOnce] = [await Grammar.lark(grammar, vocabulary), await Grammar.lark(grammar, vocabulary)]
+      .map((grammar) => grammar.matcher());
+    const { now } = performance;
+    let [time, calls] = [0, 0];
+    performance.now = () => time += 4; // so that a slice ends after some walks
+    try {
+      for (const text of ["ab", "#7!", "c"]) {
+        while (!sliced.prepare()) assertLess(calls++, 500);
+        assertEquals(sliced.words(), atOnce.words());
+        for (const matcher of [sliced, atOnce]) assert(matcher.follow(new TextEncoder().encode(text)));
+      }
+    } finally {
+      performance.now = now;
+    }
+    assertGreater(calls, 30);
   });
 
   it("are as many terms as there are places in their words, not as many as ways in which they come together", () => {

@@ -18,7 +18,8 @@ import type { Sequence } from "./sequence.ts";
 import { assertNotAborted, cancelledBy, refuseOption } from "../options/checks.ts";
 import type { Resolved } from "../options/schema.ts";
 import { constraintOf } from "../grammar/grammar.ts";
-import { grammarOf } from "../grammar/options.ts";
+import { grammarOf, type ResolvedConstraint } from "../grammar/options.ts";
+import { untilAborted } from "../options/sliced.ts";
 import { type generateFields, type Prompt, saltOf } from "./request_options.ts";
 import { resolveSampling } from "../sampling/resolve.ts";
 import type { Choice } from "../sampling/state.ts";
@@ -85,7 +86,9 @@ export class Generation implements AsyncGenerator<Piece, Completion, void> {
     }
     try {
       const ids = typeof prompt === "string" ? await encodePrompt(host, prompt, controller.signal) : prompt;
-      const constraint = rules ? constraintOf(await grammarOf(rules, host.tokenizer)) : options.constraint;
+      const compile = (rules: ResolvedConstraint) =>
+        untilAborted(() => grammarOf(rules, host.tokenizer), controller.signal);
+      const constraint = rules ? constraintOf(await compile(rules)) : options.constraint;
       controller.signal.throwIfAborted();
       if (breakers.length === 0 || sampling.dry === undefined) return { ids, sampling, place, constraint };
       const { tokensContaining } = await import("../text/tokenizer/containing.ts");

@@ -12,6 +12,7 @@ import type { Constraint } from "../sampling/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { GRAMMAR_LIMITS, refuseSize } from "./budget.ts";
 import type { RuleWriter } from "./compile.ts";
+import { jsonText } from "./json_text.ts";
 import type { Matcher } from "./matcher.ts";
 import { schemaFields, type SchemaOptions } from "./schema_options.ts";
 import { inputSchema, isStandard } from "./standard/read.ts";
@@ -190,12 +191,7 @@ export class Grammar {
 /** The text of a JSON schema; of a library's schema that of the one that it tells. */
 export function schemaText(schema: unknown, name: string): string {
   const plain = guarded(name, () => isStandard(schema)) ? inputSchema(schema as StandardSchema, name, "deny") : schema;
-  const checked = (key: string, value: unknown) => {
-    // It would be null in the text, which is another value.
-    if (typeof value === "number" && !Number.isFinite(value)) refuseOption(name, `a finite number at ${key}`, value);
-    return value;
-  };
-  return guarded(name, () => JSON.stringify(plain, checked) ?? "null");
+  return jsonText(plain, name) ?? "null";
 }
 
 /** Half a pair of UTF-16 is no character: bytes would have another in its place. */

@@ -7,6 +7,7 @@
 import { addBits, setBit } from "../sampling/bits.ts";
 import { type Automaton, DEAD, type State } from "./automaton.ts";
 import { foundBytes, type Walked } from "./kept_walks.ts";
+import type { Lexeme } from "./lexemes.ts";
 import type { TokenTrie } from "./token_trie.ts";
 import type { Walks } from "./walks.ts";
 
@@ -15,6 +16,9 @@ const keptBytesMost = 48 << 20;
 
 /** Masks of a state that are joined anew each time; of more one is made. */
 const masksMost = 3;
+
+/** Masks that are under way: what was broken off and is asked for no more is forgotten when there are so many others. */
+const underwayMost = 64;
 
 /** Masks of one automaton over one vocabulary. */
 export class Masks {
@@ -25,6 +29,8 @@ export class Masks {
   readonly #walks: Walks;
   readonly #kept = new Map<State, Found>();
   #keptBytes = 0;
+  /** What was broken off, of each state. */
+  readonly #underway = new Map<State, Finding>();
   /** Of each state the one whose mask it has. */
   readonly #sameAs = new Map<State, State>();
 
@@ -93,25 +99,67 @@ export class Masks {
     return state;
   }
 
-  /** What may come in a state, and then what may come behind lexemes that end within tokens. */
+  /** What may come in a state. */
   #found(state: State): Found {
-    const found: Walked[] = [];
-    const open: { readonly state: State; readonly nodes?: Uint32Array }[] = [{ state }];
-    const seen = new Map<State, Uint32Array | Set<number>>();
-    for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      const { state, nodes } = next;
-      for (const [place, lexeme] of this.#automaton.lexemes(state).entries()) {
-        const walked = nodes ? this.#walks.behind(nodes, lexeme) : this.#walks.ofVocabulary(lexeme);
-        found.push(walked);
-        if (walked.ends.length === 0) continue;
-        const behind = this.#automaton.behind(state, place);
-        if (!this.#automaton.goesOn(behind)) continue;
-        const others = unseen(seen, behind, walked.ends);
-        if (others.length > 0) open.push({ state: behind, nodes: others });
-      }
-    }
-    return joined(found);
+    let finding = this.#underway.get(state);
+    if (finding === undefined) this.#begin(state, finding = new Finding(this.#automaton, this.#walks, state));
+    const found = finding.run();
+    this.#underway.delete(state);
+    return found;
   }
+
+  #begin(state: State, finding: Finding): void {
+    if (this.#underway.size >= underwayMost) this.#underway.delete(this.#underway.keys().next().value as State);
+    this.#underway.set(state, finding);
+  }
+}
+
+/**
+ * Finds what may come in a state, and then what may come behind lexemes that end within tokens. Where a walk is broken off, it goes
+ * on with that walk.
+ */
+class Finding {
+  readonly #automaton: Automaton;
+  readonly #walks: Walks;
+  readonly #found: Walked[] = [];
+  /** The state that is looked at, and behind which nodes; and the place of its lexeme that comes next. */
+  #at: Open;
+  #place = 0;
+  readonly #open: Open[] = [];
+  readonly #seen = new Map<State, Uint32Array | Set<number>>();
+
+  constructor(automaton: Automaton, walks: Walks, state: State) {
+    this.#automaton = automaton;
+    this.#walks = walks;
+    this.#at = { state };
+  }
+
+  /** Does what is left to do. */
+  run(): Found {
+    for (let next: Open | undefined = this.#at; next !== undefined; next = this.#open.pop()) {
+      if (next !== this.#at) [this.#at, this.#place] = [next, 0];
+      const lexemes = this.#automaton.lexemes(next.state);
+      for (; this.#place < lexemes.length; this.#place++) this.#look(lexemes[this.#place]);
+    }
+    return joined(this.#found);
+  }
+
+  #look(lexeme: Lexeme): void {
+    const { state, nodes } = this.#at;
+    const walked = nodes ? this.#walks.behind(nodes, lexeme) : this.#walks.ofVocabulary(lexeme);
+    const behind = walked.ends.length > 0 ? this.#automaton.behind(state, this.#place) : DEAD;
+    // Nothing is broken off from here on.
+    this.#found.push(walked);
+    if (behind === DEAD || !this.#automaton.goesOn(behind)) return;
+    const others = unseen(this.#seen, behind, walked.ends);
+    if (others.length > 0) this.#open.push({ state: behind, nodes: others });
+  }
+}
+
+/** A state that is to be looked at: of the whole vocabulary, or of what is left of tokens behind nodes. */
+interface Open {
+  readonly state: State;
+  readonly nodes?: Uint32Array;
 }
 
 /** What was found for a state. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { checkText, refuseOption } from "../options/checks.ts";
+import { keep } from "../options/keep.ts";
 import { choice, type FieldsOf, given, other, readOptions, type Resolved, text } from "../options/schema.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import type { RuleWriter } from "./compile.ts";
@@ -121,9 +122,9 @@ export function readConstraint(value: unknown, name: string): ResolvedConstraint
 
 /** Compiled grammars that are kept for a tokenizer. */
 const keptMost = 64;
-const kept = new WeakMap<Tokenizer, Map<string, Grammar>>();
+const kept = new WeakMap<Tokenizer, Map<string, Promise<Grammar>>>();
 
-/** The compiled grammar of a constraint. */
+/** The compiled grammar of a constraint: compiled once for all that ask while it is; one that cannot be is not kept. */
 export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Tokenizer): Promise<Grammar> {
   const { schema, whitespace, regex, grammar, syntax, choice } = constraint;
   if (grammar instanceof Grammar) {
@@ -133,18 +134,17 @@ export async function grammarOf(constraint: ResolvedConstraint, tokenizer: Token
   const key = JSON.stringify([schema, whitespace, regex, grammar, syntax, choice]);
   let grammars = kept.get(tokenizer);
   if (!grammars) kept.set(tokenizer, grammars = new Map());
-  const found = grammars.get(key);
-  if (found) return found;
-  const made = schema !== undefined
-    ? await Grammar.schema(JSON.parse(schema), tokenizer, { order: "schema", ...given({ whitespace }) })
-    : regex !== undefined
-    ? await Grammar.regex(regex, tokenizer)
-    : grammar !== undefined
-    ? await Grammar[syntax ?? "gbnf"](grammar, tokenizer)
-    : await Grammar.choice(choice as readonly string[], tokenizer);
-  if (grammars.size >= keptMost) grammars.delete(grammars.keys().next().value as string);
-  grammars.set(key, made);
-  return made;
+  return await keep(grammars, keptMost, key, () => compiledOf(constraint, tokenizer));
+}
+
+function compiledOf(constraint: ResolvedConstraint, tokenizer: Tokenizer): Promise<Grammar> {
+  const { schema, whitespace, regex, grammar, syntax, choice } = constraint;
+  if (schema !== undefined) {
+    return Grammar.schema(JSON.parse(schema), tokenizer, { order: "schema", ...given({ whitespace }) });
+  }
+  if (regex !== undefined) return Grammar.regex(regex, tokenizer);
+  if (choice !== undefined) return Grammar.choice(choice, tokenizer);
+  return Grammar[syntax ?? "gbnf"](grammar as string, tokenizer);
 }
 
 /** The rules of a constraint, for what is composed with others. */

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { assertNotAborted, cancelledBy, guarded, refuseOption } from "../options/checks.ts";
+import { guarded, refuseOption } from "../options/checks.ts";
+import { untilAborted } from "../options/sliced.ts";
 import { choice, type FieldsOf, integer, number, pickOptions, readOptions } from "../options/schema.ts";
 import type { ChatMessage } from "../text/chat/inputs.ts";
 import { callFields } from "../tools/options.ts";
@@ -136,22 +137,9 @@ async function resultOf<T extends Tools>(
 ): Promise<ChatMessage> {
   const { run } = tools[call.name];
   try {
-    assertNotAborted(signal);
     return toolResult(call, await untilAborted(() => run?.(call.input, { id: call.id, signal }), signal));
   } catch (error) {
     if (signal.aborted || onError === "throw") throw error;
     return toolResult(call, { error: error instanceof Error ? error.message : String(error) });
-  }
-}
-
-/** What a function gives, or the signal's error where that comes first. */
-async function untilAborted(run: () => unknown, signal: AbortSignal): Promise<unknown> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(cancelledBy(signal));
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([run(), promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

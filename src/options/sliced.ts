@@ -6,7 +6,7 @@
  * @module
  */
 import { turn } from "../../ffi/runtime/builtins.ts";
-import { cancelledBy } from "./checks.ts";
+import { assertNotAborted, cancelledBy } from "./checks.ts";
 
 /** Work that yields where it may pause. */
 export type Sliceable<T> = Generator<void, T, void>;
@@ -43,6 +43,19 @@ export async function inSlices<T>(work: Sliceable<T>, signal?: AbortSignal): Pro
     if (signal?.aborted) throw cancelledBy(signal);
     const { done, value } = doSlice(work);
     if (done) return value;
+  }
+}
+
+/** What a function gives, or the signal's error where that comes first: what others wait for too goes on. */
+export async function untilAborted<T>(run: () => T | Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(cancelledBy(signal));
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    assertNotAborted(signal);
+    return await Promise.race([run(), promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 

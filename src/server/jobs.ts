@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { untilAborted } from "../options/sliced.ts";
 import { grammarOf, readConstraint } from "../grammar/options.ts";
 import type { ConstraintOptions } from "../grammar/options.ts";
 import type { Prompt } from "../batching/request_options.ts";
@@ -67,12 +68,12 @@ async function compile(
   name: string,
 ): Promise<void> {
   try {
-    await grammarOf(readConstraint(constraint, name), model.tokenizer);
+    await untilAborted(() => grammarOf(readConstraint(constraint, name), model.tokenizer), signal);
   } catch (error) {
+    signal.throwIfAborted();
     const { message, parts } = failureOf(error);
     throw new Failure(message.startsWith(name) ? message : `${name}: ${message}`, { ...parts, param: name });
   }
-  signal.throwIfAborted();
 }
 
 /** Throws where a prompt leaves no room for an answer; nothing is ever cut silently. */

@@ -8,6 +8,7 @@ import { compiler } from "../grammar/compile.ts";
 import { type Grammar, grammarFrom } from "../grammar/grammar.ts";
 import type { Matcher } from "../grammar/matcher.ts";
 import { type ResolvedConstraint, rulesOfConstraint } from "../grammar/options.ts";
+import { keep } from "../options/keep.ts";
 import { inSlices, type Sliceable } from "../options/sliced.ts";
 import type { Tokenizer } from "../text/tokenizer/types.ts";
 import { answerRules, type CallableTool, type CallRules, type Thoughts } from "./answer_rules.ts";
@@ -43,22 +44,6 @@ export function grammarOfAnswer(tokenizer: Tokenizer, held: HeldAnswer): Promise
   let grammars = kept.get(tokenizer);
   if (!grammars) kept.set(tokenizer, grammars = new Map());
   return keep(grammars, keptMost, JSON.stringify(held), () => compile(tokenizer, held));
-}
-
-/** What was made for a key, or is being made; the oldest of more than `most` is forgotten, and so is what fails. */
-export function keep<T>(
-  made: Map<string, Promise<T>>,
-  most: number,
-  key: string,
-  make: () => Promise<T>,
-): Promise<T> {
-  const known = made.get(key);
-  if (known !== undefined) return known;
-  const making = make();
-  making.catch(() => made.delete(key)); // the request that asked hears of it
-  if (made.size >= most) made.delete(made.keys().next().value as string);
-  made.set(key, making);
-  return making;
 }
 
 async function compile(tokenizer: Tokenizer, held: HeldAnswer): Promise<Grammar> {

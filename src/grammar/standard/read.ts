@@ -6,6 +6,7 @@
  */
 import { InvalidArgumentError, UnsupportedError } from "../../../ffi/errors.ts";
 import { guarded, refuseOption } from "../../options/checks.ts";
+import { jsonText } from "../json_text.ts";
 import type { Json } from "../schema/types.ts";
 import { closed } from "./closed.ts";
 import type { StandardResult, StandardSchema } from "./types.ts";
@@ -132,11 +133,9 @@ function tell(schema: StandardSchema, name: string): unknown {
 }
 
 function copyOf(name: string, value: unknown): Json {
-  return guarded(name, () => {
-    const text = JSON.stringify(value);
-    if (text === undefined) refuseOption(name, "a JSON schema", value);
-    return JSON.parse(text);
-  });
+  const text = jsonText(value, name);
+  if (text === undefined) refuseOption(name, "a JSON schema", value);
+  return JSON.parse(text);
 }
 
 /** What a schema's own check makes of a value. What it throws is passed on: it is the caller's code. */
