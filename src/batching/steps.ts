@@ -84,7 +84,9 @@ export class Steps {
       const made = making(sequence);
       if (made) await made;
     }
-    const drafts = await this.#with.drafting?.guess(planned, this.#draftRoom);
+    const { drafting, clock } = this.#with;
+    const begin = clock.now();
+    const drafts = await drafting?.guess(planned, this.#draftRoom);
     // While masks were made, or a model guessed, a sequence may have ended.
     const members = planned.filter(({ sequence }) => sequence.state === "running" && canChoose(sequence));
     if (members.length === 0) return;
@@ -93,7 +95,7 @@ export class Steps {
       if (rounds > 1) await this.#runChain(members, most, rounds);
       else {
         const steps = members.map(({ sequence, count }) => sequence.prepare(count, drafts?.get(sequence)));
-        await this.#runOne({ members, steps, most });
+        await this.#runOne({ members, steps, most }, clock.now() - begin);
       }
     } catch (error) {
       // The step as a whole was refused; which sequence it was for can't be told.
@@ -101,12 +103,13 @@ export class Steps {
     }
   }
 
-  async #runOne(part: Part): Promise<void> {
+  /** Runs a step for which guessing took `guessMs`. */
+  async #runOne(part: Part, guessMs: number): Promise<void> {
     const { runner, times, clock } = this.#with;
     const tokens = tokensOf(part.steps);
     const begin = clock.now();
     const results = await runner.run(part.steps, times.isInline(tokens));
-    this.#record(part, results, clock.now() - begin);
+    this.#record(part, results, clock.now() - begin, guessMs);
     part.members.forEach((member, index) => {
       if (!isChained(member)) this.#beginPause(member.sequence);
       member.sequence.accept(part.steps[index] as StepSequence, results[index] as StepResult);
@@ -213,7 +216,7 @@ export class Steps {
   }
 
   /** A step has ended: counts it. */
-  #record({ members, steps, most }: Part, results: readonly StepResult[], ms: number): void {
+  #record({ members, steps, most }: Part, results: readonly StepResult[], ms: number, guessMs: number = 0): void {
     const { meter, fairness, times, drafting, running } = this.#with;
     this.count++;
     let prompt = 0;
@@ -224,7 +227,7 @@ export class Steps {
     }
     const tokens = tokensOf(steps);
     times.record(tokens, ms, prompt);
-    drafting?.record({ steps, members, results, ms });
+    drafting?.record({ steps, members, results, ms, spentMs: ms + guessMs });
     meter.steps++;
     meter.step({ ms, tokens, prompt, sequences: members.length, running: running.size }, most);
   }

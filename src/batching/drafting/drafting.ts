@@ -12,6 +12,7 @@ import type { SamplerState } from "../../sampling/state.ts";
 import type { Member } from "../plan_step.ts";
 import type { Sequence } from "../sequence.ts";
 import { draftLengths, likelyLength } from "./lengths.ts";
+import { Trials } from "./trials.ts";
 import { draftsMost, type DraftSource, type Guesser, type Guessing } from "./types.ts";
 
 /** The guess of a sequence whose guesser does not weigh what steps cost goes on while it is right so likely. */
@@ -35,6 +36,8 @@ export interface StepDone {
   readonly members: readonly Member<Sequence>[];
   readonly results: readonly StepResult[];
   readonly ms: number;
+  /** Milliseconds with what guessing for it took. Default: `ms`. */
+  readonly spentMs?: number;
 }
 
 /** The guesses of the members of a step that have any. */
@@ -58,6 +61,7 @@ export class Drafting {
   drafted = 0;
   kept = 0;
   readonly #costs = new StepCosts();
+  readonly #trials = new Trials();
   readonly #vocabulary: number;
 
   /** Guesses tokens of a vocabulary of so many. */
@@ -73,7 +77,7 @@ export class Drafting {
     const asking = members.filter(({ sequence, count }) => sequence.options.guesser !== undefined && count === 1);
     if (asking.length === 0) return none;
     try {
-      return await this.#guess(asking.flatMap(({ sequence }) => this.#candidateOf(sequence)), members, room);
+      return await this.#guess(this.#candidates(asking, members.length), members, room);
     } catch (error) {
       for (const { sequence } of asking) sequence.fail(error);
       return none;
@@ -98,13 +102,15 @@ export class Drafting {
 
   /** Whether guesses for the next step of these members would pay. */
   expects(members: readonly Member<Sequence>[], room: DraftRoom): boolean {
-    const candidates = members.flatMap(({ sequence }) => this.#candidateOf(sequence));
+    const candidates = this.#candidates(members, members.length);
     return candidates.length > 0 && this.#lengths(candidates, members, room).some((length) => length > 0);
   }
 
   /** A step has ended after `ms`. */
-  record({ steps, members, results, ms }: StepDone): void {
+  record(done: StepDone): void {
+    const { steps, members, results, ms } = done;
     this.#costs.record(steps.reduce((sum, { tokens }) => sum + tokens.length, 0), ms);
+    this.#compare(done);
     steps.forEach(({ drafts = 0 }, index) => {
       if (drafts === 0) return;
       const kept = Math.max(0, (results[index]?.choices?.length ?? 0) - 1);
@@ -112,6 +118,20 @@ export class Drafting {
       this.kept += kept;
       members[index]?.sequence.options.guesser?.verified(drafts, kept);
     });
+  }
+
+  /** A step in which all have chosen says whether guesses pay. */
+  #compare({ steps, members, results, ms, spentMs = ms }: StepDone): void {
+    if (!members.every(({ count }) => count === 1) || !members.some(isOnTrial)) return;
+    const hadGuesses = members.some((member, index) => isOnTrial(member) && (steps[index]?.drafts ?? 0) > 0);
+    const chosen = results.reduce((sum, { choices = [] }) => sum + choices.length, 0);
+    this.#trials.record(members.length, hadGuesses, chosen, spentMs);
+  }
+
+  /** The candidates among some members of a step of so many. */
+  #candidates(members: readonly Member<Sequence>[], sequences: number): Candidate[] {
+    const isGuessing = this.#trials.isGuessing(sequences);
+    return members.flatMap((member) => isGuessing || !isOnTrial(member) ? this.#candidateOf(member.sequence) : []);
   }
 
   /** A sequence as a candidate, where its next step chooses a token and more may follow. */
@@ -168,8 +188,11 @@ export class Drafting {
       0,
       Math.min(batchTokens - tokens, logitRows - rows, statePages > 0 ? LIMITS.stateDraftsMax : Infinity),
     );
+    // What is certain pays in any case for a sequence alone; beside others, which wait for it, it is weighed, too.
+    const isShared = members.length > 1;
     const lengths = candidates.map(({ guesser, chances, certain }) => {
-      const length = Math.min(left, guesser.isWeighed ? certain : likelyLength(chances, likelyLeast));
+      const sure = isShared && guesser.model === undefined ? 0 : certain;
+      const length = Math.min(left, guesser.isWeighed ? sure : likelyLength(chances, likelyLeast));
       left -= length;
       return length;
     });
@@ -187,6 +210,11 @@ export class Drafting {
     });
     return lengths.map((length, index) => length + (more[index] as number));
   }
+}
+
+/** Whether trials say if guesses are made for it: it looks them up where that pays. */
+function isOnTrial({ sequence: { options: { guesser } } }: Member<Sequence>): boolean {
+  return guesser?.isWeighed === true && guesser.model === undefined;
 }
 
 function samplerOf({ options: { sample } }: Sequence): SamplerState {
