@@ -175,7 +175,8 @@ describe("guessed tokens", () => {
     );
     assertEquals(together.map(resultOf), without);
     const { guessed, kept } = batcher.stats().drafts;
-    assertGreater(guessed, before.guessed);
+    // Others guess where measured times of steps say that it pays: on a busy machine that may be never.
+    if (isSure) assertGreater(guessed, before.guessed);
     if (isSure) assertGreater(kept, before.kept);
     assert(kept - before.kept <= guessed - before.guessed);
   }
