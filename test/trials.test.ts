@@ -1,7 +1,11 @@
-/** Whether guesses are made for several sequences at once. */
+/**
+ * Whether guesses are made for several sequences at once: as long as they were the faster way when both were tried.
+ *
+ * @module
+ */
 import { describe, it } from "node:test";
 import { Trials } from "../src/batching/drafting/trials.ts";
-import { assertEquals, assertGreater } from "./assert/mod.ts";
+import { assertEquals, assertGreater } from "@std/assert";
 
 describe("what is guessed", () => {
   it("is nothing beside others where steps without guesses choose more in their time", () => {
