@@ -215,9 +215,7 @@ export class Derivatives {
       case KIND.repeat:
         return lexemes.most(lexeme) === Infinity && !lexemes.needsSearch(parts[0]);
       case KIND.both: {
-        const rest = parts.filter((part) =>
-          lexemes.kind(part) !== KIND.not || !lexemes.isFinite(lexemes.parts(part)[0])
-        );
+        const rest = parts.filter((part) => !lexemes.forbidsFew(part));
         return rest.length < 2 && rest.every((part) => this.isEndless(part));
       }
       case KIND.not:

@@ -186,7 +186,7 @@ export class Forms {
     const lexemes = this.#lexemes;
     const kind = lexemes.kind(lexeme);
     // A few texts that are forbidden are the names of an object: those of one grammar.
-    if (kind === KIND.not && lexemes.isFinite(lexemes.parts(lexeme)[0])) return this.#forms[lexeme] = OWN;
+    if (lexemes.forbidsFew(lexeme)) return this.#forms[lexeme] = OWN;
     const parts: number[] = [];
     for (const part of lexemes.parts(lexeme)) {
       const form = this.#formOf(part);

@@ -113,6 +113,12 @@ export class Lexemes {
     return this.#terms[lexeme].needsSearch;
   }
 
+  /** Whether a term is all texts but a few. */
+  forbidsFew(lexeme: Lexeme): boolean {
+    const { kind, parts } = this.#terms[lexeme];
+    return kind === KIND.not && this.isFinite(parts[0]);
+  }
+
   /** The one byte by which texts of a language begin, where its form says so; else -1. */
   only(lexeme: Lexeme): number {
     const { kind, parts, value } = this.#terms[lexeme];

@@ -118,7 +118,7 @@ export class PlainText {
         return this.reach(lexemes.parts(lexeme)[0], kind) === plainMost;
       case KIND.both: {
         // What has texts without end has others than a few that are forbidden.
-        const rest = lexemes.parts(lexeme).filter((part) => !this.#forbidsFew(part));
+        const rest = lexemes.parts(lexeme).filter((part) => !lexemes.forbidsFew(part));
         return rest.length === 1 && lexemes.kind(rest[0]) === KIND.repeat && lexemes.most(rest[0]) === Infinity &&
           this.reach(rest[0], kind) === plainMost;
       }
@@ -142,11 +142,6 @@ export class PlainText {
     if (most >= plainMost) return plainMost;
     const isApart = !lexemes.isNullable(rest) && !haveCommon(this.#derivatives.first(rest), this.#firsts[kind]);
     return isApart ? most : UNKNOWN;
-  }
-
-  #forbidsFew(lexeme: Lexeme): boolean {
-    const lexemes = this.#lexemes;
-    return lexemes.kind(lexeme) === KIND.not && lexemes.isFinite(lexemes.parts(lexeme)[0]);
   }
 
   #search(lexeme: Lexeme, kind: number): number | undefined {

@@ -156,7 +156,7 @@ export class Walks {
   #walkAll(lexeme: Lexeme): Walked {
     const { plain, rest, masks, tokens, shared } = this.#trie;
     // Texts of a kind begin by more bytes than those of such a lexeme, so nothing is known of a whole kind.
-    if (!this.#isWide(lexeme)) return this.#walkFrom(lexeme, (byte) => nodesOf([rest, ...plain], byte));
+    if (!this.#isWide(lexeme)) return this.#walkTops(lexeme, [rest, ...plain]);
     const reaches = plain.map((_, kind) => this.#terms.plain.reach(lexeme, kind));
     const known = reaches.some((reach) => reach)
       ? shared.plain(reaches, () => {
@@ -166,7 +166,11 @@ export class Walks {
       })
       : undefined;
     const unknown = [rest, ...plain.filter((_, kind) => reaches[kind] === undefined)];
-    return this.#walkFrom(lexeme, (byte) => nodesOf(unknown, byte), known);
+    return this.#walkTops(lexeme, unknown, known);
+  }
+
+  #walkTops(lexeme: Lexeme, tries: readonly Uint32Array[], known?: Uint32Array): Walked {
+    return this.#walkFrom(lexeme, (byte) => nodesOf(tries, byte), known);
   }
 
   #walkBehind(where: Uint32Array | number, lexeme: Lexeme): Walked {
